@@ -11,6 +11,7 @@ A request for an upgrade, or with a chunked body, is the last request on its con
 import asyncio
 import math
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any, cast
 
 from authgw.core.errors import AuthgwError, RequestMalformedError
@@ -24,6 +25,7 @@ from authgw.server.response_writes import ResponseWrites
 
 _END_OF_HEAD = b"\r\n\r\n"  # no other is read by llhttp
 _LINGER = 2.0  # seconds
+_TIME_TO_READ = 0.001  # seconds: the loop reads what has arrived before a timer that it sets now
 # The first line of a check that only its headers distinguish from other checks.
 _CHECK = f"GET {PATH} HTTP/1.1\r\n".encode()
 _UPGRADE = frozenset({b"upgrade", b"http2-settings"})
@@ -372,13 +374,20 @@ class Connection(asyncio.Protocol):
         else:
             self._link.resume_reading()
 
-    def _end_if_idle(self) -> None:
+    def _end_if_idle(self, *, has_read: bool = False) -> None:
+        """Close an idle connection; `has_read`: what had arrived by its timer has been read.
+
+        After a pause of the process libuv calls timers before it reads what arrived in the pause.
+        """
         self._idle = None
         left = self._last_response_at + self._keep_alive - self._loop.time()
         if left > 0:
             self._idle = self._loop.call_later(left, self._end_if_idle)
-        elif not self.has_open_request:
+        elif has_read and not self.has_open_request:
             self._link.close()
+        elif not self.has_open_request:
+            then = partial(self._end_if_idle, has_read=True)
+            self._idle = self._loop.call_later(_TIME_TO_READ, then)
 
     def _expect_request(self) -> None:
         if not self._has_requested:
