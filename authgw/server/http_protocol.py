@@ -389,6 +389,10 @@ class Connection(asyncio.Protocol):
             then = partial(self._end_if_idle, has_read=True)
             self._idle = self._loop.call_later(_TIME_TO_READ, then)
 
-    def _expect_request(self) -> None:
-        if not self._has_requested:
+    def _expect_request(self, *, has_read: bool = False) -> None:
+        """Close a connection without a request; `has_read`: as of `_end_if_idle`."""
+        if has_read and not self._has_requested:
             self.end()
+        elif not self._has_requested:
+            then = partial(self._expect_request, has_read=True)
+            self._first_request = self._loop.call_later(_TIME_TO_READ, then)

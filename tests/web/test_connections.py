@@ -186,17 +186,31 @@ async def test_keep_alive_counts_from_the_last_request_to_the_application(
     assert loop.time() < began + 10 * _KEPT
 
 
+def only_connection() -> Connection:
+    (connection,) = [each for each in gc.get_objects() if isinstance(each, Connection)]
+    return connection
+
+
+# After a pause of the process libuv calls the timer first, and then reads.
 async def test_a_request_that_arrived_in_a_pause_of_the_process_is_served(
     running: RunningServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reader, writer = await running.open(_PING)
-    (connection,) = [each for each in gc.get_objects() if isinstance(each, Connection)]
+    connection = only_connection()
     monkeypatch.setattr(connection, "_last_response_at", 0.0)
     writer.write(_CHECK)
-    # The pause is over: libuv calls the timer first, and then reads.
     connection._end_if_idle()
     assert await reader.readexactly(len(_KNOWN)) == _KNOWN
     assert await is_closed(reader)
+
+
+async def test_a_first_request_that_arrived_in_a_pause_of_the_process_is_served(
+    running: RunningServer,
+) -> None:
+    reader, writer = await running.open()
+    writer.write(_CHECK)
+    only_connection()._expect_request()
+    assert await reader.readexactly(len(_KNOWN)) == _KNOWN
 
 
 async def test_keep_alive_counts_from_a_response_of_the_application(running: RunningServer) -> None:

@@ -314,7 +314,8 @@ class RedisLink(asyncio.Protocol):
     def _check_deadlines(self) -> None:
         """Close a link that is late, otherwise set the timer for the next deadline.
 
-        Both event loops read what has arrived before they call timers.
+        Both event loops read what has arrived before they call timers, but for a pause of the
+        process, after which the calls are late as well.
         """
         self._timer_at = math.inf
         earliest = min((batch.deadline for batch in self._waiting()), default=math.inf)
