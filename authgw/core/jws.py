@@ -2,6 +2,11 @@
 
 The signatures themselves are made by `cryptography` and `hmac`. Those of public keys pass through
 PyJWT's algorithms, except ES256 by own keys.
+
+ES256 takes its nonce from key and message (RFC 6979), so a text has a single signature by a key:
+making it again and comparing takes half the time of a verification. `_encoded_header` has an order
+of members that marks these tokens. Any other token is verified by the public key: those of previous
+versions have another order and a random nonce.
 """
 
 import binascii
@@ -13,7 +18,7 @@ from functools import lru_cache
 from typing import Any, cast
 
 import jwt
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ec import (
     ECDSA,
     EllipticCurvePrivateKey,
@@ -49,6 +54,17 @@ _KEY_MEMBERS = frozenset({"jku", "jwk", "x5u", "x5c"})
 _ENCODE = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 
 
+def _deterministic_es256() -> ECDSA | None:
+    """Return ES256 with nonces by RFC 6979, None if `cryptography` uses an OpenSSL before 3.2."""
+    try:
+        return ECDSA(Prehashed(SHA256()), deterministic_signing=True)
+    except UnsupportedAlgorithm:
+        return None
+
+
+_DETERMINISTIC_ES256 = _deterministic_es256()
+
+
 def signed_token(claims: dict[str, Any], typ: str, key: Key) -> str:
     """Return a token with these claims, of this JOSE type."""
     return signed_text(_ENCODE(claims), typ, key)
@@ -60,11 +76,11 @@ def signed_text(claims: str, typ: str, key: Key) -> str:
     return (signed + b"." + base64url(_signature(signed, key))).decode("ascii")
 
 
-def has_signature(signed: bytes, signature: bytes, key: Key) -> bool:
-    """Return True if this key has made the signature."""
+def has_signature(signed: bytes, signature: bytes, key: Key, typ: str) -> bool:
+    """Return True if this key has made the signature; `typ` is the JOSE type to expect."""
     public = key.verifying
-    if isinstance(public, bytes):
-        return hmac.compare_digest(signature, _hs256(signed, public))
+    if isinstance(public, bytes) or _has_single_signature(signed, key, typ):
+        return hmac.compare_digest(signature, _signature(signed, key))
     if key.algorithm == "ES256":
         return _has_es256_signature(signed, signature, cast(EllipticCurvePublicKey, public))
     return has_public_signature(signed, signature, key.algorithm, public)
@@ -154,13 +170,21 @@ def json_object(part: bytes) -> dict[str, Any]:
         raise TokenMalformedError from None
 
 
+def _has_single_signature(signed: bytes, key: Key, typ: str) -> bool:
+    """Return True if only the signature that `_signature` returns is valid for this text."""
+    if key.algorithm != "ES256" or _DETERMINISTIC_ES256 is None:
+        return False
+    return signed.startswith(_encoded_header(key.kid, key.algorithm, typ))
+
+
 def _signature(signed: bytes, key: Key) -> bytes:
     private = key.signing
     if isinstance(private, bytes):
         return _hs256(signed, private)
     if key.algorithm == "ES256":
         digest = hashlib.sha256(signed).digest()
-        signature = cast(EllipticCurvePrivateKey, private).sign(digest, _ES256)
+        algorithm = _DETERMINISTIC_ES256 or _ES256
+        signature = cast(EllipticCurvePrivateKey, private).sign(digest, algorithm)
         numbers = decode_dss_signature(signature)
         return b"".join([number.to_bytes(_ES256_BYTES) for number in numbers])
     return _ASYMMETRIC[key.algorithm].sign(signed, private)
@@ -194,4 +218,6 @@ def _has_es256_signature(signed: bytes, signature: bytes, public: EllipticCurveP
 def _encoded_header(kid: str, algorithm: str, typ: str) -> bytes:
     """Return the header's part of a token and the dot; cached, because few headers differ."""
     header = {"alg": algorithm, "kid": kid, "typ": typ}
+    if algorithm == "ES256" and _DETERMINISTIC_ES256 is not None:
+        header = {"kid": kid, "typ": typ, "alg": algorithm}
     return base64url(_ENCODE(header).encode()) + b"."

@@ -175,7 +175,7 @@ class Issuer:
         """
         header, claims, signature = parse(text)
         found = self._key_of(header, claims, now)
-        if not has_signature(signed_part(text), signature, found.key):
+        if not has_signature(signed_part(text), signature, found.key, kind.header):
             raise TokenInvalidError
         token = _validated(header, claims, kind, found.valid_until)
         self._check_parties(claims)

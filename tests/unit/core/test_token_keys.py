@@ -78,13 +78,12 @@ def test_pyjwt_verifies_each_token_and_reads_the_same_claims(key: Key, kind: Tok
     assert read["header"] == {"alg": algorithm, "kid": kid, "typ": kind.header}
     assert text.split(".")[1] == before.split(".")[1]
     assert read["payload"]["user_id"] == 2**53 + 1
-    # Byte for byte as PyJWT writes it, but for a signature with a random number in it.
+    # Byte for byte as PyJWT writes it, but for the header's order and the signature of ES256.
     headers = {"kid": kid, "typ": kind.header}
     signing: Any = verifying if is_derived else key.signing
-    assert (
-        jwt.encode(read["payload"], signing, algorithm, headers).rpartition(".")[0]
-        == (text.rpartition(".")[0])
-    )
+    written = jwt.encode(read["payload"], signing, algorithm, headers)
+    assert written.split(".")[1] == text.split(".")[1]
+    assert written == text or algorithm == "ES256"
 
 
 @pytest.mark.parametrize("key", KEYS, ids=lambda key: key.algorithm)
