@@ -1,11 +1,14 @@
 """Cost of a denial: without a credential, with garbage, and with a forged token."""
 
+import json
 import secrets
 from collections.abc import Mapping, Sequence
 from functools import partial
 
 import jwt
 
+from authgw.core.base64url import base64url
+from authgw.core.jws import canonical
 from authgw.core.tokens import TokenType
 from authgw.files.key_files import make_key
 from bench.gateways import ORIGINAL, BenchGateway, BenchRedis, Lab, bearer, lab, loop_of
@@ -18,6 +21,7 @@ from bench.wrk import load_each, request, write_requests
 
 _COUNT = 2000  # different credentials of a kind
 _KINDS = ("none", "garbage", "forged")
+_PREVIOUS = "forged, previous version"
 
 
 def measure(quick: bool) -> Outcome:
@@ -38,6 +42,7 @@ def measure(quick: bool) -> Outcome:
         f"Medians of {ROUNDS} rounds of {seconds} s, 32 connections; the gateway runs {loop}.",
         f"Garbage and forged tokens are {_COUNT:,} different texts; each forged token has the "
         "form, the claims and the kid of a valid token, and the signature of a foreign key.",
+        "With the header of a previous version the signature is verified by the public key.",
     )
     return Outcome(figures, (table("Denials", samples, parts_of(samples)),), notes)
 
@@ -49,9 +54,12 @@ def _variants(
     made: Lab, redis: BenchRedis, gateway: BenchGateway, seconds: int
 ) -> dict[str, Measure]:
     parts = {"gateway": [gateway.pid], "redis": [redis.pid]}
-    credentials = _credentials(_forged(made, gateway))
+    forged = _forged(made, gateway)
+    credentials = _credentials(forged)
+    credentials[_PREVIOUS] = [bearer(_with_previous_header(token)) for token in forged]
     variants = {
-        kind: _denials(made, credentials[kind], gateway.port, parts, seconds) for kind in _KINDS
+        kind: _denials(made, given, gateway.port, parts, seconds)
+        for kind, given in credentials.items()
     }
     token = bearer(gateway.login()["access"])
     variants["raw httptools"] = limit_checks(made, gateway, token, seconds)
@@ -93,6 +101,13 @@ def _forged(made: Lab, gateway: BenchGateway) -> list[str]:
     (file,) = foreign.glob("*.pem")
     file.rename(foreign / next(own.glob("*.pem")).name)
     return tokens(foreign, list(new_sessions(_COUNT)), TokenType.ACCESS)
+
+
+def _with_previous_header(token: str) -> str:
+    head, _, rest = token.partition(".")
+    members = json.loads(canonical(head.encode()))
+    previous = {name: members[name] for name in ("alg", "kid", "typ")}
+    return f"{base64url(json.dumps(previous, separators=(',', ':')).encode()).decode()}.{rest}"
 
 
 def _forged_for(go: GoService) -> list[str]:

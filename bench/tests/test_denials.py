@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import jwt
 import pytest
 
 from authgw.core.errors import TokenInvalidError
@@ -26,5 +27,8 @@ def test_a_forged_token_has_the_gateways_kid_and_a_foreign_signature(
     header, _claims, _signature = first.split(".")
     session = own.mint(next(new_sessions(1)), TokenType.ACCESS, now=0.0)
     assert header == session.partition(".")[0]
-    with pytest.raises(TokenInvalidError):
-        own.verify(first, TokenType.ACCESS, now=0.0)
+    previous = denials._with_previous_header(first)
+    assert list(jwt.get_unverified_header(previous)) == ["alg", "kid", "typ"]
+    for token in (first, previous):
+        with pytest.raises(TokenInvalidError):
+            own.verify(token, TokenType.ACCESS, now=0.0)

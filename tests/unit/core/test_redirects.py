@@ -309,7 +309,7 @@ PIECES = st.sampled_from([
 ANY_TEXT = st.text(st.characters(codec=None), max_size=40)
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=1000)
 @given(ANY_TEXT)
 @example("\ud800")
 def test_any_text_leads_to_an_allowed_host(text: str) -> None:
@@ -324,7 +324,7 @@ def test_any_text_leads_to_an_allowed_host(text: str) -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=3000, deadline=None)
+@settings(max_examples=3000)
 @given(st.lists(PIECES, max_size=10).map("".join))
 def test_any_pieces_lead_to_an_allowed_host(text: str) -> None:
     for value in (text, f"https://{text}", f"https://{text}.apps.example.com/"):

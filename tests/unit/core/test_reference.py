@@ -78,7 +78,7 @@ def corrupted(raw: RawHeaders, dice: random.Random) -> RawHeaders:
 
 
 @pytest.mark.slow
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(min_value=0))
 def test_decisions_equal_those_of_the_reference(seed: int) -> None:
     dice = random.Random(seed)

@@ -188,7 +188,7 @@ PATHS = st.lists(st.sampled_from(PIECES), max_size=5).map(lambda parts: "/" + "/
 
 
 @pytest.mark.slow
-@settings(max_examples=5000, deadline=None)
+@settings(max_examples=5000)
 @given(PATHS, st.sets(st.sampled_from(list(Ambiguity))))
 def test_no_spelling_of_a_denied_path_is_allowed(path: str, kinds: set[Ambiguity]) -> None:
     rules = [

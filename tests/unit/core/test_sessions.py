@@ -261,7 +261,7 @@ class RotationMachine(RuleBasedStateMachine):
 
 
 TestDevice = RotationMachine.TestCase
-TestDevice.settings = settings(max_examples=200, stateful_step_count=30, deadline=None)
+TestDevice.settings = settings(max_examples=200, stateful_step_count=30)
 
 
 def test_a_session_of_another_subject_is_absent() -> None:

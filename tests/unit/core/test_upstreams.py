@@ -250,7 +250,7 @@ PATHS = st.lists(st.sampled_from(PIECES), max_size=9).map(lambda parts: "/" + ""
 
 
 @pytest.mark.slow
-@settings(max_examples=4000, deadline=None)
+@settings(max_examples=4000)
 @given(PATHS, st.sampled_from(SETS))
 @example("/public/....//admin", frozenset(KINDS))
 @example("/public/..%u2215admin", frozenset(KINDS))
@@ -262,7 +262,7 @@ def test_no_server_reaches_a_protected_path(path: str, kinds: frozenset[Ambiguit
 
 
 @pytest.mark.slow
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=1500)
 @given(PATHS, st.sampled_from(SETS))
 def test_no_server_leaves_the_only_rule(path: str, kinds: frozenset[Ambiguity]) -> None:
     only = Rules([rule(ANYONE, "/public/**", encoded=kinds)])

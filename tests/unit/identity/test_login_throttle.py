@@ -307,7 +307,6 @@ async def test_addresses_of_ipv6_network_share_counter(throttle: LoginThrottle) 
 TEXT = st.text(st.characters(codec=None), max_size=5)
 
 
-@settings(deadline=None)
 @given(st.tuples(TEXT, TEXT), st.tuples(TEXT, TEXT))
 def test_different_attempts_have_different_counters(
     first: tuple[str, str], second: tuple[str, str]
@@ -334,7 +333,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(STEPS)
 def test_counters_contain_admitted_failures(
     steps: list[tuple[str, str, str, bool, float]],
