@@ -11,7 +11,7 @@ from redis.exceptions import RedisError
 
 from tests.faults.model import SoakModel
 from tests.faults.stack import Stack
-from tests.faults.watch import RECOVERY
+from tests.faults.watch import LONGEST_FAULT, RECOVERY
 from tests.support.faultproxy import (
     BLACK_HOLE,
     LOST_REPLIES,
@@ -39,7 +39,7 @@ _FAULTS = [
     refusing("OOM command not allowed when used memory > 'maxmemory'."),
 ]
 
-_MIN_FAULT, _MAX_FAULT = 0.3, 3.0  # seconds of a fault
+_SHORTEST_FAULT = 0.3  # seconds
 _MAX_PAUSE = 2.0  # seconds between two faults, at most
 
 
@@ -138,4 +138,4 @@ class Disturber:
 
 
 async def _fault_duration() -> None:
-    await asyncio.sleep(random.uniform(_MIN_FAULT, _MAX_FAULT))
+    await asyncio.sleep(random.uniform(_SHORTEST_FAULT, LONGEST_FAULT))

@@ -14,7 +14,8 @@ from tests.faults.line import LineResponse
 class ModelSession:
     """A session from the client's view; times are of the loop's clock.
 
-    `asked_to_end` is the time of the first request to end it: from then on it may have ended.
+    `asked_to_end` is the time of the first request to end it: from then on it may have ended. It is
+    that of the login if a logout everywhere may arrive later.
     `ended` is the time at which the end was acknowledged or first observed: from then on it must
     have ended. `gen` is the latest generation.
     """

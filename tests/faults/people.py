@@ -2,12 +2,14 @@
 
 import asyncio
 import json
+import math
 import random
 from collections.abc import Awaitable, Callable
 
 from tests.faults.line import HttpLine, LineResponse, bearer, pair_of, request
 from tests.faults.model import ModelSession, SoakModel
 from tests.faults.stack import Stack
+from tests.faults.watch import LONGEST_FAULT, RECOVERY
 
 _MAX_SESSIONS = 4
 _RETRY_INTERVAL = 0.2  # seconds
@@ -28,6 +30,7 @@ class SoakUser:
         self._model = model
         self._alive: list[ModelSession] = []
         self._over: list[ModelSession] = []
+        self._late_end_until = -math.inf  # a logout everywhere without success may still arrive
 
     async def live(self, pause: float) -> None:
         """Perform a random action about every `pause` seconds until cancelled."""
@@ -61,6 +64,8 @@ class SoakUser:
         if self._model.judge_login(answer):
             pair = pair_of(answer)
             session = ModelSession(self._user, pair["sid"], pair["access"], pair["refresh"])
+            if answer.sent < self._late_end_until:
+                session.asked_to_end = answer.sent
             self._alive.append(session)
 
     async def _check(self) -> None:
@@ -101,19 +106,29 @@ class SoakUser:
     async def _log_out_everywhere(self) -> None:
         shown = bearer(random.choice(self._alive).access)
         wanted = request("POST", "/logout", shown, {"all": True})
-        await self._end(self._alive, self._line, wanted)
+        await self._end(self._alive, self._line, wanted, everywhere=True)
 
     async def _revoke(self) -> None:
         wanted = request("POST", "/revoke", self._basic, {"user_id": self._user})
         await self._end(self._alive, self._backend, wanted)
 
-    async def _end(self, sessions: list[ModelSession], line: HttpLine, wanted: bytes) -> None:
+    async def _end(
+        self,
+        sessions: list[ModelSession],
+        line: HttpLine,
+        wanted: bytes,
+        *,
+        everywhere: bool = False,
+    ) -> None:
         self._alive = [session for session in self._alive if session not in sessions]
         self._over = [*self._over, *sessions][-_MAX_REMEMBERED:]
         while True:
             answer = await line.ask(wanted)
             if self._model.judge_end(sessions, answer):
                 return
+            if everywhere:
+                # Its command ends all sessions that exist when Redis reads it, after the fault.
+                self._late_end_until = answer.ended + LONGEST_FAULT + RECOVERY
             await asyncio.sleep(_RETRY_INTERVAL)
 
     def _take(self, session: ModelSession, answer: LineResponse) -> None:

@@ -69,10 +69,11 @@ class Stack:
         """Present a refresh token to a replica."""
         return ask(self.gateways[replica].port, "POST", "/refresh", body={"refresh": refresh})
 
-    def log_out(self, access: str, replica: int = 0) -> HttpResponse:
-        """End the session of an access token on a replica."""
+    def log_out(self, access: str, replica: int = 0, *, everywhere: bool = False) -> HttpResponse:
+        """End the session of an access token, or all sessions of its user, on a replica."""
         bearer = {"Authorization": f"Bearer {access}"}
-        return ask(self.gateways[replica].port, "POST", "/logout", bearer)
+        body = {"all": True} if everywhere else None
+        return ask(self.gateways[replica].port, "POST", "/logout", bearer, body)
 
     def wait_until_ready(self) -> None:
         """Wait until both replicas are ready."""

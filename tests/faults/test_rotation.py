@@ -16,7 +16,7 @@ from tests.faults.model import claims
 from tests.faults.stack import STALENESS, Stack
 from tests.faults.watch import RECOVERY
 from tests.support.counts import SOAK, count
-from tests.support.faultproxy import LOST_REPLIES, NONE, Fault, cut_replies, slow
+from tests.support.faultproxy import BLACK_HOLE, LOST_REPLIES, NONE, Fault, cut_replies, slow
 
 RACES = count(300, 100_000)
 CHECKS = count(10_000, 1_000_000)
@@ -61,6 +61,23 @@ def test_a_logout_with_a_lost_reply_has_taken_effect(stack: Stack) -> None:
             if {stack.check(replica, pair["access"]).status for replica in (0, 1)} == {401}:
                 break
         assert stack.refresh(pair["refresh"], 1).status == 401
+
+
+def test_a_logout_everywhere_that_arrives_late_ends_newer_sessions_too(stack: Stack) -> None:
+    for _ in range(count(2, 20)):
+        first = stack.log_in(54)
+        with stack.ways[0].disturbed(BLACK_HOLE):
+            assert stack.log_out(first["access"], 0, everywhere=True).status == 503
+            assert stack.log_out(first["access"], 1, everywhere=True).status == 200
+            newer = stack.gateways[1].login(54)
+            assert stack.check(1, newer["access"]).status == 200
+        # The command of the first request reaches Redis now.
+        until = time.monotonic() + STALENESS + RECOVERY
+        while stack.check(1, newer["access"]).status != 401:
+            assert time.monotonic() < until
+            time.sleep(0.05)
+        assert stack.refresh(newer["refresh"], 1).status == 401
+        stack.wait_until_ready()
 
 
 @pytest.mark.timeout(_LONG)

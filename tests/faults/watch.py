@@ -13,6 +13,7 @@ from statistics import median
 from tests.faults.stack import STALENESS, Stack
 from tests.support.processes import HttpResponse
 
+LONGEST_FAULT = 3.0  # seconds
 RECOVERY = 2.0  # seconds from the end of a fault until everything works again
 _INTERVAL = 0.03
 _CONSECUTIVE = 5
