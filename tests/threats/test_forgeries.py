@@ -114,6 +114,23 @@ async def test_another_spelling_of_a_token_is_refused(gateway: RunningGateway) -
     assert {await gateway.status(text) for text in (access, twin, *padded)} == {401}
 
 
+async def test_a_twin_of_a_previous_versions_token_ends_with_its_session(
+    gateway: RunningGateway,
+) -> None:
+    access = (await gateway.login())["access"]
+    claims = jwt.decode(access, options={"verify_signature": False})
+    signing: Any = KEY.signing
+    # With a random nonce, so that the public key alone can tell a valid signature.
+    previous = jwt.encode(claims, signing, "ES256", {"kid": KEY.kid, "typ": "at+jwt"})
+    signed, _, signature = previous.rpartition(".")
+    raw = unb64(signature)
+    twin = f"{signed}.{b64(raw[:32] + (ORDER - int.from_bytes(raw[32:])).to_bytes(32))}"
+    assert {await gateway.status(text) for text in (previous, twin)} == {200}
+    logout = await gateway.post("/logout", headers={"Authorization": f"Bearer {previous}"})
+    assert logout.status == 200
+    assert {await gateway.status(text) for text in (access, previous, twin)} == {401}
+
+
 NAMES = [
     "a\r\nRemote-User: admin",
     "a\nX: y",
