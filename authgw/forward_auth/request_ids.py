@@ -6,8 +6,8 @@ import re
 from authgw.core.networks import TrustedProxies
 from authgw.dialects.headers import RawHeaders, values
 
-# An id protects nothing, and one from the system's source would take twice the time.
-_RANDOM = random.Random()  # noqa: S311  as above
+# An id from the system's source would take twice the time.
+_RANDOM = random.Random()  # noqa: S311  an id protects nothing
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 
 

@@ -106,7 +106,7 @@ async def test_replies_that_stall_at_any_byte_fail_all_calls(proxy: FaultProxy) 
 async def test_a_changed_byte_gives_no_call_the_reply_of_another(proxy: FaultProxy) -> None:
     for place in range(_SIZE - 5):
         for other in b"$:*+-%_>7\r":
-            fault = altered_replies("a byte", lambda text, p=place, o=other: _changed(text, p, o))  # type: ignore[misc]  # defaults
+            fault = altered_replies("a byte", lambda text, p=place, o=other: _changed(text, p, o))  # type: ignore[misc]  # defaults bind the values
             mine, another = await disturbed(proxy, fault, _WITHIN)
             assert isinstance(mine, COMMUNICATION_ERRORS) or b"another's" not in mine
             assert isinstance(another, COMMUNICATION_ERRORS) or b"mine" not in another

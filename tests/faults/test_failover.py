@@ -161,5 +161,4 @@ def _move_slots(source: Node, target: Node, number: int) -> None:
 
 
 def _id(node: Node) -> str:
-    # redis-py has no types here.
-    return str(node.client.execute_command("CLUSTER MYID"), "ascii")  # type: ignore[no-untyped-call]  # see above
+    return str(node.client.execute_command("CLUSTER MYID"), "ascii")  # type: ignore[no-untyped-call]  # redis-py has no types here

@@ -220,8 +220,7 @@ def replicas_online(node: Node) -> int:
 
 def confirms(master: Node) -> bool:
     """Return True if a replica acknowledged the master's writes; a new replica takes a second."""
-    # redis-py has no types here.
-    with master.client.client() as link:  # type: ignore[no-untyped-call]  # see above
+    with master.client.client() as link:  # type: ignore[no-untyped-call]  # redis-py has no types here
         link.set("authgw:probe", "")
         link.delete("authgw:probe")
         return bool(link.wait(1, 200))

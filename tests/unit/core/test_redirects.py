@@ -148,21 +148,21 @@ def look_alikes() -> Iterator[str]:
 
 def ports_and_nesting() -> Iterator[str]:
     """Yield invalid ports, and values that contain other values."""
-    # Not formatted: rows of a table, shorter this way.
     for port in ("0", "00", "65536", "99999", "-1", "+1", "8o", "0x50", "8 0", "", "443:443",
                  "\uff11", "\u0664",
-                 f"@{EVIL}", f"{EVIL}", "443\\", "443%40", "443@", "1e3", "000080"):  # fmt: skip
+                 f"@{EVIL}", f"{EVIL}", "443\\", "443%40", "443@", "1e3", "000080"
+    ):  # fmt: skip  # rows of a table
         yield f"https://{GOOD}:{port}/"
         yield f"https://{EVIL}:{port}/{GOOD}"
     for host in (EVIL, f"{GOOD}.{EVIL}", f"www.{EVIL}"):
-        # Not formatted: rows of a table, shorter this way.
         for rest in (f"?rd=https://{GOOD}/", f"#https://{GOOD}/", f"/https://{GOOD}/", f"#@{GOOD}/",
                      f"?@{GOOD}", f"/{GOOD}", f"/..;/{GOOD}", f";{GOOD}", f"\\.{GOOD}", f"#.{GOOD}",
-                     f"?.{GOOD}", f":80#@{GOOD}/", f":80?@{GOOD}/", f"%23.{GOOD}"):  # fmt: skip
+                     f"?.{GOOD}", f":80#@{GOOD}/", f":80?@{GOOD}/", f"%23.{GOOD}"
+        ):  # fmt: skip  # rows of a table
             yield f"https://{host}{rest}"
-    # Not formatted: rows of a table, shorter this way.
     for path in ("//", "/\\", "//evil.net", "/\\evil.net", "\\evil.net", "/a\\b", "/\t/evil.net",
-                 "/\\\\evil.net", "///evil.net", "//%2fevil.net", "/a\\..\\b"):  # fmt: skip
+                 "/\\\\evil.net", "///evil.net", "//%2fevil.net", "/a\\..\\b"
+    ):  # fmt: skip  # rows of a table
         yield f"https://{GOOD}{path}"
         yield path
     yield f"https://{GOOD}/" + "a" * MAX_RD_BYTES

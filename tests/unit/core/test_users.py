@@ -160,7 +160,7 @@ def test_a_session_by_a_link_is_that_of_the_user() -> None:
 @pytest.mark.parametrize("field", ["issuer", "account"])
 def test_a_session_by_a_link_whose_account_a_previous_version_dropped_has_ended(field: str) -> None:
     with pytest.raises(SessionEndedError):
-        principal_of(replace(LINKED, **{field: ""}), Directory(WITH_LINK))  # type: ignore[arg-type]  # as above
+        principal_of(replace(LINKED, **{field: ""}), Directory(WITH_LINK))  # type: ignore[arg-type]  # any text field
 
 
 @pytest.mark.parametrize(

@@ -79,7 +79,7 @@ async def test_requests_fail_when_the_store_is_far_behind(s: MirrorScene) -> Non
 @virtual
 async def test_a_store_with_an_internal_error_is_unavailable(s: MirrorScene) -> None:
     s.store.sessions = {ONE.sid: None}  # type: ignore[dict-item]  # causes the error
-    s.store.snapshot = None  # type: ignore[assignment, method-assign]  # likewise
+    s.store.snapshot = None  # type: ignore[assignment, method-assign]  # causes the error
     with pytest.raises(StoreUnavailableError, match="did not end"):
         await s.mirror.get(ONE.sid)
     # The event loop reports the error itself.

@@ -104,7 +104,7 @@ async def test_writes_wait_for_a_link_once_all_are_in_use(server: ScriptedServer
     waiting = []
     for number in range(8):
         waiting.append(asyncio.create_task(node.execute_confirmed([SET], later())))
-        await until(lambda number=number: server.count(b"WAIT") == number + 1)  # type: ignore[misc]  # a default
+        await until(lambda number=number: server.count(b"WAIT") == number + 1)  # type: ignore[misc]  # a default binds the value
     both = [asyncio.create_task(node.execute_confirmed([SET], later(9))) for _ in range(2)]
     await asyncio.sleep(0.02)
     assert server.count(b"SET") == 8
